@@ -39,7 +39,7 @@ from services.orchestrator.store.tenants import PostgresTenants
 from services.orchestrator.store.webhook_endpoints import PostgresEndpoints
 from services.orchestrator.worker.dbos_queue import migrate_queue
 from services.orchestrator.worker.queue_names import APPLICATION_NAME, APPLICATION_VERSION, MAKE_VIDEO
-from tools.bench_submit import QUEUE, TENANT, a_booking
+from tools.bench_submit import TENANT, values_of_a_job
 
 CALLS, WARM_UP, BLOCK = 4000, 200, 50
 MOST_PERCENT = 3.0
@@ -85,18 +85,13 @@ def for_driver(statement: str) -> str:
     return re.sub(r"\s+", " ", re.sub(r"--.*", "", re.sub(r"(?<!:):(\w+)", r"%(\1)s", statement)))
 
 
-def named(values: dict[str, Any]) -> dict[str, Any]:
-    """Returns the values of a new job of `ann`."""
-    names = {"id": uuid.uuid4().hex, "request_id": str(uuid.uuid4()), "user": "ann"}
-    return values | {"jobs": json.dumps([each | names for each in json.loads(values["jobs"])])}
-
-
 async def submission(connection: psycopg.AsyncConnection[Any], statement: str) -> Side:
     """Returns a function that admits a job."""
-    values, text = admission_statement.values(QUEUE, [a_booking()]), for_driver(statement)
+    values, text = values_of_a_job(), for_driver(statement)
 
     async def submit() -> None:
-        await connection.execute(text, named(values))
+        own = {"id": uuid.uuid4().hex, "request_id": str(uuid.uuid4()), "user": "ann"}
+        await connection.execute(text, values | own)
 
     return submit
 
@@ -104,11 +99,10 @@ async def submission(connection: psycopg.AsyncConnection[Any], statement: str) -
 async def fragment(connection: psycopg.AsyncConnection[Any], statement: str) -> Side:
     """Returns a function that records a fragment of a job, in a transaction that locks the job first."""
     now, text = datetime.now(UTC), for_driver(statement)
-    job = named(admission_statement.values(QUEUE, [a_booking()]))
-    await connection.execute(for_driver(without_outbox(admission_statement.BOOK)), job)
-    job_id = json.loads(job["jobs"])[0]["id"]
+    named = {"id": uuid.uuid4().hex, "request_id": str(uuid.uuid4()), "user": "ann"}
+    await connection.execute(for_driver(without_outbox(admission_statement.BOOK)), values_of_a_job() | named)
     times = {"now": now, "start_time": now, "expire_time": now}
-    values = RUNNING | FRAGMENT | times | {"id": job_id, "tenant": TENANT, "user": "ann"}
+    values = RUNNING | FRAGMENT | times | {"id": named["id"], "tenant": TENANT, "user": "ann"}
     sequences = itertools.count(2)
 
     async def record() -> None:
@@ -187,16 +181,15 @@ async def recorded(url: str, calls: int) -> float:
     """Returns the processor time of recording an event through the store, of the server and of this process, in us."""
     clock, queue = SystemClock(), Queue(MAKE_VIDEO, APPLICATION_NAME, APPLICATION_VERSION)
     store = PostgresStore(url, clock=clock, queue=queue, pool_size=1)
-    job = named(admission_statement.values(QUEUE, [a_booking()]))
-    job_id = json.loads(job["jobs"])[0]["id"]
+    named = {"id": uuid.uuid4().hex, "request_id": str(uuid.uuid4()), "user": "ann"}
     async with await psycopg.AsyncConnection.connect(plain_url(url), autocommit=True) as connection:
-        await connection.execute(for_driver(admission_statement.BOOK), job)
-    await store.jobs.record(job_id, lambda _: Started(1))
+        await connection.execute(for_driver(admission_statement.BOOK), values_of_a_job() | named)
+    await store.jobs.record(named["id"], lambda _: Started(1))
     async with store.database.reading() as alone:
         of_server = Path(f"/proc/{(await alone.execute(sa.text('SELECT pg_backend_pid()'))).scalar_one()}/schedstat")
 
     async def record() -> None:
-        await store.jobs.record(job_id, lambda _: FragmentReady(0, "f" * 64, 8, 100_000, 0.5))
+        await store.jobs.record(named["id"], lambda _: FragmentReady(0, "f" * 64, 8, 100_000, 0.5))
 
     taken = []
     for number in range((WARM_UP + calls) // BLOCK):

@@ -1,7 +1,4 @@
-"""The cost of a submission compared with its floor: the same rows, written by psycopg alone into the same database.
-
-The floor is one statement a job: the service may write several jobs by one, and so be faster than it.
-"""
+"""The cost of a submission compared with its floor: the same rows, written by psycopg alone into the same database."""
 
 import asyncio
 import itertools
@@ -25,15 +22,13 @@ from services.orchestrator.domain.job import Job
 from services.orchestrator.domain.limits.hold import holds_of
 from services.orchestrator.domain.spec import Spec, TextToVideo
 from services.orchestrator.domain.turns import TenantShare
-from services.orchestrator.ports.admissions import NewJob
 from services.orchestrator.settings import Settings
-from services.orchestrator.store.admission_statement import Booking
+from services.orchestrator.store import admission_statement
 from services.orchestrator.store.database import Database, plain_url
 from services.orchestrator.store.embedded_postgres import EmbeddedPostgres
 from services.orchestrator.store.queue_entries import Queue
 from services.orchestrator.store.tenants import PostgresTenants
 from services.orchestrator.worker.queue_names import APPLICATION_NAME, APPLICATION_VERSION, MAKE_VIDEO
-from tools import single_admission
 from tools.bench_service import PLANS, Row
 from tools.stack import Orchestrator
 
@@ -48,7 +43,6 @@ WARM_UP = 300
 TENANT = "development"
 """The tenant of one; and the plan of all."""
 TENANTS = 50
-QUEUE = Queue(MAKE_VIDEO, APPLICATION_NAME, APPLICATION_VERSION)
 
 Submit = Callable[[], Awaitable[None]]
 Who = tuple[tuple[str, str], ...]
@@ -142,7 +136,7 @@ async def service(server: Orchestrator, callers: Sequence[Who]) -> AsyncIterator
 @asynccontextmanager
 async def psycopg_alone(url: str, tenants: Sequence[str]) -> AsyncIterator[Submit]:
     """Yields a function that writes only the rows of one job, as the service does, for the tenants in turn."""
-    values, users, whose = single_admission.values(QUEUE, a_booking()), counted(), itertools.cycle(tenants)
+    values, users, whose = values_of_a_job(), counted(), itertools.cycle(tenants)
     idle: asyncio.Queue[psycopg.AsyncConnection[Any]] = asyncio.Queue()
     async with AsyncExitStack() as stack:
         for _ in range(CONNECTIONS):
@@ -155,7 +149,7 @@ async def psycopg_alone(url: str, tenants: Sequence[str]) -> AsyncIterator[Submi
             own = {"id": uuid.uuid4().hex, "request_id": str(uuid.uuid4()), "user": user, "holds": holds}
             connection = await idle.get()
             try:
-                await connection.execute(single_admission.STATEMENT, values | own | {"tenant": next(whose)})
+                await connection.execute(admission_statement.STATEMENT, values | own | {"tenant": next(whose)})
             finally:
                 idle.put_nowait(connection)
 
@@ -174,8 +168,8 @@ async def _tenants(url: str) -> list[tuple[str, Who]]:
     return made
 
 
-def a_booking() -> Booking:
-    """Returns a job as the service writes it, without the names that each job has of its own."""
+def values_of_a_job() -> dict[str, Any]:
+    """Returns the values with which the service writes one job."""
     settings = Settings(plans_file=PLANS)
     card = settings.catalog_files().load().card("nano")
     spec = replace(Spec(model="nano", operation=TextToVideo("a wave"), seed=1), duration_ms=1000)
@@ -187,8 +181,10 @@ def a_booking() -> Booking:
         create_time=now, expire_time=now + timedelta(hours=1),
     )  # fmt: skip
     plan = settings.plans().load()[TENANT]
+    queue = Queue(MAKE_VIDEO, APPLICATION_NAME, APPLICATION_VERSION)
     caller = Caller(TENANT, "", plan, key="floor")
-    return Booking(NewJob(job, "fingerprint", card.backend), holds_of(job, caller), TenantShare.of(TENANT, plan))
+    holds, share = holds_of(job, caller), TenantShare.of(TENANT, plan)
+    return admission_statement.values(queue, job, "fingerprint", holds, card.backend, share)
 
 
 def counted() -> Callable[[], str]:

@@ -13,9 +13,7 @@ from services.orchestrator.domain.job import Job
 from services.orchestrator.domain.limits.hold import holds_of
 from services.orchestrator.domain.turns import TenantShare
 from services.orchestrator.domain.usage import Owner
-from services.orchestrator.ports.admissions import NewJob
 from services.orchestrator.store import admission_statement
-from services.orchestrator.store.admission_statement import Booking
 from services.orchestrator.store.postgres_store import PostgresStore
 from services.orchestrator.store.queue_entries import Queue
 from tests.support.builders import a_caller, a_job, admit, limit_status, numbered
@@ -150,7 +148,8 @@ async def test_the_statement_is_planned_once_for_all_submissions(store: Postgres
     async with store.database.direct() as connection:
         for number in range(20):
             job = numbered(number, user=f"user-{number % 3}")
-            new = NewJob(job, "fingerprint", "test")
-            booking = Booking(new, holds_of(job, a_caller(job.user)), TenantShare("studio"))
-            assert await admission_statement.book(connection, queue, [booking])
+            holds = holds_of(job, a_caller(job.user))
+            assert await admission_statement.book(
+                connection, queue, job, "fingerprint", holds, "test", TenantShare("studio")
+            )
         assert await (await connection.execute(plans)).fetchone() == (True,)

@@ -19,9 +19,7 @@ from services.orchestrator.domain.limits.measure import Demand
 from services.orchestrator.domain.turns import TenantShare
 from services.orchestrator.ports.admissions import NewJob
 from services.orchestrator.ports.counters import Counters
-from services.orchestrator.store import batch_admission, row_mapping
-from services.orchestrator.store.admission_groups import AdmissionGroups
-from services.orchestrator.store.admission_statement import Booking
+from services.orchestrator.store import admission_statement, batch_admission, row_mapping
 from services.orchestrator.store.database import Database
 from services.orchestrator.store.queue_entries import Queue
 from services.orchestrator.store.queue_notifier import QueueNotifier
@@ -37,21 +35,17 @@ class PostgresAdmissions:
         self._notifier = notifier
         self._counters = counters
         self._queue = queue
-        self._groups = AdmissionGroups(database, queue)
-
-    async def stop(self) -> None:
-        """Ends what is under way."""
-        await self._groups.stop()
 
     async def admit(self, job: Job, fingerprint: str, caller: Caller, backend: str) -> Job:
         """Books, stores and queues a job in one transaction, or leaves no trace."""
         if job.resumes:
             return await self._admit_resume(NewJob(job, fingerprint, backend), caller)
-        booking = _booking(NewJob(job, fingerprint, backend), caller)
+        holds, share = holds_of(job, caller), TenantShare.of(caller.tenant, caller.plan)
         try:
-            if await self._groups.book(booking):
-                self._notifier.notify(backend)
-                return replace(job, last_sequence=1)
+            async with self._database.direct() as connection:
+                if await admission_statement.book(connection, self._queue, job, fingerprint, holds, backend, share):
+                    self._notifier.notify(backend)
+                    return replace(job, last_sequence=1)
         except psycopg.IntegrityError as error:
             if "jobs_tenant_user_request_id_key" not in str(error):
                 raise
@@ -75,7 +69,8 @@ class PostgresAdmissions:
                 running = (await connection.execute(under_way.with_for_update(read=True))).one_or_none()
                 if running is not None:
                     return row_mapping.job(running)
-                booked = await batch_admission.book_all(connection, self._queue, [_booking(new, caller)])
+                share = TenantShare.of(caller.tenant, caller.plan)
+                booked = await batch_admission.book_all(connection, self._queue, [(new, holds_of(job, caller))], share)
                 if not booked:
                     await connection.rollback()
         except (IntegrityError, psycopg.IntegrityError) as error:
@@ -101,18 +96,21 @@ class PostgresAdmissions:
 
     async def admit_all(self, new: Sequence[NewJob], caller: Caller) -> list[Job]:
         """Books, stores and queues jobs of the caller in one transaction, or leaves no trace."""
-        bookings = [_booking(each, caller) for each in new]
+        holds = {each.job.id: holds_of(each.job, caller) for each in new}
         async with self._database.writing() as connection:
-            await batch_admission.lock_counters(connection, caller.tenant, [each.holds for each in bookings])
+            await batch_admission.lock_counters(connection, caller.tenant, list(holds.values()))
             # No other submission of the tenant is between this look and the commit.
             earlier = await self._earlier(connection, new, caller)
-            fresh = [each for each in bookings if each.new.job.request_id not in earlier]
-            booked = await batch_admission.book_all(connection, self._queue, fresh)
+            fresh = [each for each in new if each.job.request_id not in earlier]
+            share = TenantShare.of(caller.tenant, caller.plan)
+            booked = await batch_admission.book_all(
+                connection, self._queue, [(each, holds[each.job.id]) for each in fresh], share
+            )
             if not booked:
                 await connection.rollback()
         if not booked:
-            await self._refuse([demand_of(each.new.job) for each in fresh], caller)
-        for backend in {each.new.backend for each in fresh}:
+            await self._refuse([demand_of(each.job) for each in fresh], caller)
+        for backend in {each.backend for each in fresh}:
             self._notifier.notify(backend)
         return [earlier.get(each.job.request_id) or replace(each.job, last_sequence=1) for each in new]
 
@@ -142,10 +140,6 @@ class PostgresAdmissions:
                 "The job was resumed, and has ended just now. Try again.", reason=RequestReason.JOB_CHANGED
             )
         return row_mapping.job(row)
-
-
-def _booking(new: NewJob, caller: Caller) -> Booking:
-    return Booking(new, holds_of(new.job, caller), TenantShare.of(caller.tenant, caller.plan))
 
 
 def _same_request(row: sa.Row[Any], fingerprint: str) -> Job:

@@ -1,4 +1,4 @@
-"""The admission of a batch: the admission statement of all its jobs, in a transaction that locks their counters first.
+"""The admission of a batch: the admission statement of each job, in one transaction.
 
 The transaction first locks all counters of all jobs, in the order in which every transaction locks counters. So it
 waits for no transaction that waits for it, and no other submission of the tenant comes between its statements.
@@ -12,8 +12,9 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.orchestrator.domain.limits.hold import Hold
+from services.orchestrator.domain.turns import TenantShare
+from services.orchestrator.ports.admissions import NewJob
 from services.orchestrator.store import admission_statement
-from services.orchestrator.store.admission_statement import Booking
 from services.orchestrator.store.queue_entries import Queue
 
 LOCK = sa.text("""
@@ -40,12 +41,22 @@ async def lock_counters(connection: AsyncConnection, tenant: str, holds: Sequenc
     await connection.execute(LOCK, given)
 
 
-async def book_all(connection: AsyncConnection, queue: Queue, bookings: Sequence[Booking]) -> bool:
-    """Books, stores and queues jobs.
+async def book_all(
+    connection: AsyncConnection, queue: Queue, new: Sequence[tuple[NewJob, Sequence[Hold]]], share: TenantShare
+) -> bool:
+    """Books, stores and queues jobs of one tenant.
 
-    Returns False when a counter cannot take what they ask: then undo the transaction.
+    Returns False when a counter cannot take a hold: then undo the transaction.
     """
-    if not bookings:
-        return True
     driver: psycopg.AsyncConnection[Any] = (await connection.get_raw_connection()).driver_connection  # type: ignore[assignment]
-    return await admission_statement.book(driver, queue, bookings)
+    values = [
+        admission_statement.values(queue, each.job, each.fingerprint, holds, each.backend, share) for each, holds in new
+    ]
+    try:
+        async with driver.cursor() as cursor:
+            await cursor.executemany(admission_statement.STATEMENT, values)
+    except psycopg.errors.NotNullViolation as error:
+        if error.diag.column_name != "quote_micros":
+            raise
+        return False
+    return True

@@ -110,6 +110,5 @@ class PostgresStore:
     async def stop(self) -> None:
         """Gives back every connection, those of calls that are just ending too."""
         await self._listener.stop()
-        await self.admissions.stop()
         await self._notifier.stop()
         await self.database.close()

@@ -5,7 +5,7 @@ the payload is made from it when it is sent. Warnings of limits are rare: a trig
 """
 
 COLUMNS = 'endpoint, tenant, "user", event_type, subject, sequence, body, create_time, next_try_time'
-WANTED = "endpoint.tenant = {tenant} AND endpoint.state IN ('active', 'paused') AND {type} = ANY (endpoint.event_types)"
+WANTED = "endpoint.tenant = :tenant AND endpoint.state IN ('active', 'paused') AND {type} = ANY (endpoint.event_types)"
 
 # An event of a job.
 OF_EVENT = f"""
@@ -13,15 +13,15 @@ OF_EVENT = f"""
     SELECT endpoint.number, endpoint.tenant, :user, :event_type, 'jobs/' || CAST(:id AS text), :last_sequence,
         CAST(:body AS jsonb), CAST(:now AS timestamptz), CAST(:now AS timestamptz)
     FROM webhook_endpoints AS endpoint
-    WHERE {WANTED.format(tenant=":tenant", type="CAST(:event_type AS text)")}
+    WHERE {WANTED.format(type="CAST(:event_type AS text)")}
 """
 
-# The first events of jobs, with `new` of the admission.
+# The first event of a job, with `admitted` of the admission.
 OF_ADMISSION = f"""
     INSERT INTO webhook_deliveries ({COLUMNS})
-    SELECT endpoint.number, endpoint.tenant, new."user", 'job.submitted', 'jobs/' || new.id, 1, new.admitted, new.now,
-        new.now
-    FROM new, webhook_endpoints AS endpoint WHERE {WANTED.format(tenant="new.tenant", type="'job.submitted'")}
+    SELECT endpoint.number, endpoint.tenant, :user, 'job.submitted', 'jobs/' || admitted.id, 1,
+        CAST(:admitted AS jsonb), CAST(:now AS timestamptz), CAST(:now AS timestamptz)
+    FROM admitted, webhook_endpoints AS endpoint WHERE {WANTED.format(type="'job.submitted'")}
 """
 
 
@@ -32,7 +32,7 @@ def of_asset(event_type: str, said: str) -> str:
     SELECT endpoint.number, endpoint.tenant, entry."user", '{event_type}', 'assets/' || entry.sha256, NULL,
         jsonb_build_object('kind', entry.kind, 'size_bytes', entry.size_bytes, 'job_id', entry.job_id, {said}),
         CAST(:now AS timestamptz), CAST(:now AS timestamptz)
-    FROM entry, webhook_endpoints AS endpoint WHERE {WANTED.format(tenant=":tenant", type=f"'{event_type}'")}
+    FROM entry, webhook_endpoints AS endpoint WHERE {WANTED.format(type=f"'{event_type}'")}
     """
 
 
