@@ -39,7 +39,7 @@ for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
     del os.environ[name]
 
 # A configuration file of the person who runs the tests would change what the `i2v` command does.
-os.environ["XDG_CONFIG_HOME"] = "/nonexistent"
+os.environ["XDG_CONFIG_HOME"] = "/proc/none"  # not even root can make it
 
 # The time of an example depends on the machine, so it has no deadline.
 hypothesis.settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])

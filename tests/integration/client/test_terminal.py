@@ -236,5 +236,5 @@ async def test_ctrl_c_while_nothing_answers_is_130(rig: Rig, i2v: Command) -> No
 
 
 async def test_a_video_is_complete_without_home_and_locale(i2v: Command) -> None:
-    ended = await i2v(*GENERATE, HOME="/nonexistent", LC_ALL="C", LANG="xx_YY")
+    ended = await i2v(*GENERATE, HOME="/proc/none", LC_ALL="C", LANG="xx_YY")
     assert (ended.code, (i2v.folder / "cat.mp4").read_bytes()) == (0, VIDEO)
