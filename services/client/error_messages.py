@@ -6,6 +6,8 @@ from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
+import grpc
+
 from i2v_client import Violation
 from i2v_client.errors import Busy, I2VError, QuotaExceeded, Unauthenticated, Unreachable
 from i2v_client.server_address import DEFAULT
@@ -47,7 +49,10 @@ OPTION_OF_FIELD = {
 """The option for a field of a spec, or of one of its operations."""
 FIELD = re.compile(r"\bspec(?:\.\w+)?\.(\w+)|\bi2v-user\b")
 """The path of a field of a spec; or the header with the user."""
-OWN_CODES = {ExitCode.UNKNOWN: "UNAUTHENTICATED", ExitCode.INTERRUPTED: "CANCELLED"}
+OWN_CODES = {
+    ExitCode.UNKNOWN: grpc.StatusCode.UNAUTHENTICATED.name,
+    ExitCode.INTERRUPTED: grpc.StatusCode.CANCELLED.name,
+}
 """The names of errors that a server could have answered with: there is no key; Ctrl-C."""
 COMMAND_OF_METHOD = {"ListModels": "models", "PreviewJob": "preview"}
 """The command for a method that the text of an error mentions."""

@@ -71,7 +71,7 @@ async def test_a_job_and_the_page_outlive_restarts_and_a_sleep(parts: Parts) -> 
         await page.get_by_label("Prompt").fill("a wave comes")
         await page.get_by_role("button", name="Make the video").click()
         gate.step(1)
-        await person.until("document.querySelector('.stage video').currentTime > 0")
+        await person.until("document.querySelector('.stage video')?.currentTime > 0")
         await page.get_by_label("Prompt").fill("a draft")
 
         await parts.api.aclose()
@@ -97,7 +97,7 @@ async def test_a_job_and_the_page_outlive_restarts_and_a_sleep(parts: Parts) -> 
         await session.send("Page.setWebLifecycleState", {"state": "active"})
         await expect(state).to_have_text("Ready")
         await expect(page.locator(".stage .job-title")).to_have_text("a wave comes")
-        await person.until("document.querySelector('.stage video').duration === 2")
+        await person.until("document.querySelector('.stage video')?.duration === 2")
         await expect(page.get_by_label("Prompt")).to_have_value("a draft")
         await expect(banner).to_be_empty()
         await expect(page.locator(".strip li")).to_have_count(1)

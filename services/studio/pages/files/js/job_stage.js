@@ -16,7 +16,7 @@ export function jobStage(root, name, { reuse, cardOf }) {
   const screen = player("The video", { fps: 16 });
   const over = el("div", { class: "over" });
   screen.element.querySelector(".frame").append(over);
-  const title = el("h2", { class: "job-title" });
+  const title = el("h2", { class: "job-title", hidden: true });
   const state = el("span", { class: "state" });
   const bar = el("div", { class: "bar", role: "progressbar", "aria-label": "Progress of the video", "aria-valuemin": "0", "aria-valuemax": "100" }, el("span"));
   const stage = el("p", { class: "hint figures" });
@@ -116,6 +116,7 @@ export function jobStage(root, name, { reuse, cardOf }) {
     const job = jobOf(name);
     if (!job || left) return;
     title.textContent = titleOf(job);
+    title.hidden = false;
     const [label, kind] = STATES[job.state] || [words(job.state), ""];
     state.textContent = label;
     state.className = `state ${kind}`;
