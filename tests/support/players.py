@@ -11,7 +11,8 @@ FFPLAY, VLC = shutil.which("ffplay"), shutil.which("vlc")
 NO_FFPLAY = "needs ffplay: apt-get install ffmpeg"
 NO_VLC = "needs VLC: apt-get install --no-install-recommends vlc-bin vlc-plugin-base"
 SHOWN = re.compile(r"Parsed_showinfo\S* @ \S+\] n: *\d+ pts: *-?\d+ pts_time:(-?[\d.]+)")
-NOBODY = 65534
+UNPRIVILEGED = 65534
+"""The id of a user and of a group without rights, on every Linux."""
 
 
 async def by_ffplay(url: str) -> list[float]:
@@ -36,7 +37,9 @@ async def by_vlc(url: str, folder: Path) -> int:
         f"--scene-path={pictures}",
     ]
     # VLC refuses to run as root.
-    other = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"] if os.geteuid() == 0 else []
+    other = (
+        ["setpriv", f"--reuid={UNPRIVILEGED}", f"--regid={UNPRIVILEGED}", "--clear-groups"] if os.geteuid() == 0 else []
+    )
     for each in (folder, *folder.parents):
         if other and not each.stat().st_mode & 0o001:
             each.chmod(each.stat().st_mode | 0o001)

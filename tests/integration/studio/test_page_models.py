@@ -136,13 +136,18 @@ async def test_a_vendor_gets_every_parameter_that_was_chosen(
         await expect(facts).to_contain_text(text)
 
 
+async def describe_boat(person: Person, folder: Path, model: str) -> None:
+    """Fills in all that a card needs that turns a picture into a video."""
+    await choose(person, "Image to video", model)
+    await give_picture(person, folder)
+    await person.page.get_by_label("Prompt", exact=True).fill("the boat rocks")
+
+
 async def test_a_card_without_a_seed_and_one_without_a_choice_make_videos(
     person: Person, wavespeed: Simulator, tmp_path: Path
 ) -> None:
     page = person.page
-    await choose(person, "Image to video", "wavespeed-kandinsky-5-pro")
-    await give_picture(person, tmp_path)
-    await page.get_by_label("Prompt", exact=True).fill("the boat rocks")
+    await describe_boat(person, tmp_path, "wavespeed-kandinsky-5-pro")
     await made(person, "$0.20")
     await expect(page.get_by_role("button", name="Again", exact=True)).to_be_visible()
     await choose(person, "Image to video", "fal-wan-2.5")
@@ -245,9 +250,7 @@ async def test_what_a_vendor_says_is_text_and_the_page_says_what_to_do(
 ) -> None:
     page = person.page
     wavespeed.scenario = Scenario(end="failed", words=HOSTILE)
-    await choose(person, "Image to video", "wavespeed-kandinsky-5-pro")
-    await give_picture(person, tmp_path)
-    await page.get_by_label("Prompt", exact=True).fill("the boat rocks")
+    await describe_boat(person, tmp_path, "wavespeed-kandinsky-5-pro")
     await page.get_by_role("button", name="Make the video").click()
     await expect(page.locator(".stage .state")).to_have_text("Failed")
     await expect(page.locator(".stage .notice")).to_contain_text("The video could not be made")
@@ -263,9 +266,7 @@ async def test_a_price_that_was_not_shown_is_never_ordered(
     person: Person, wavespeed: Simulator, tmp_path: Path
 ) -> None:
     page = person.page
-    await choose(person, "Image to video", "wavespeed-kling-2.5-turbo-std")
-    await give_picture(person, tmp_path)
-    await page.get_by_label("Prompt", exact=True).fill("the boat rocks")
+    await describe_boat(person, tmp_path, "wavespeed-kling-2.5-turbo-std")
     await expect(page.locator(".price:not([aria-busy]) .amount")).to_contain_text("$0.21")
     await page.evaluate(
         "() => { document.querySelector('[value=\"10s\"]').click(); document.querySelector('.button.big').click(); }"
