@@ -205,3 +205,30 @@ async def test_a_fragment_whose_attempt_is_stopped_in_between_is_recorded_or_not
     assert {0, 1} <= stored
     assert await used(store) == (len(stored), len(stored))
     assert await store.counter_audits.full(limit=9) == []
+
+
+LOCKED = sa.text("SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
+
+
+async def test_a_connection_whose_fragment_was_stopped_in_between_is_not_used_again(store: PostgresStore) -> None:
+    job = await admit(store, a_job())
+    await store.jobs.record(job.id, next_event.start)
+    first, second = (FragmentReady(number, f"{number:064x}", 16, 1, 0.5) for number in range(2))
+    await store.jobs.record(job.id, lambda _: first, assets=[numbered(0)])
+    async with store.database.writing() as other, store.database.reading() as looking:
+        await other.execute(sa.text("SELECT FROM counters FOR UPDATE"))
+        recording = asyncio.create_task(store.jobs.record(job.id, lambda _: second, assets=[numbered(1)]))
+        while not (waiting := list(await looking.scalars(LOCKED))):
+            await looking.rollback()
+        recording.cancel()
+        await asyncio.wait({recording})
+    assert recording.cancelled()
+
+    async def used_by() -> int:
+        async with store.database.reading() as connection:
+            number = int((await connection.execute(sa.text("SELECT pg_backend_pid()"))).scalar_one())
+            await asyncio.sleep(0.05)  # so that each takes another connection
+            return number
+
+    assert waiting[0] not in await asyncio.gather(*(used_by() for _ in range(store.database.pool_size)))
+    assert await used(store) == (10, 10)

@@ -119,6 +119,8 @@ async def note_and_commit(connection: AsyncConnection, asset: Asset) -> None:
 
     The counter of the tenant is then locked only while the database works. If it were locked over a way to this
     process and back, all fragments of a busy tenant would wait for each other. Raises the driver's errors.
+    A connection that is interrupted in between is given up: an answer that it has not read would be taken for that of
+    the next statement.
     """
     assert connection.sync_connection is not None
     driver = cast("psycopg.AsyncConnection[Any]", connection.sync_connection.connection.driver_connection)
@@ -126,9 +128,9 @@ async def note_and_commit(connection: AsyncConnection, asset: Asset) -> None:
         async with driver.pipeline():
             await driver.execute(NOTE_OF_DRIVER, _values(asset))
             await driver.commit()
-    finally:
-        if driver.closed:
-            await connection.invalidate()
+    except BaseException:
+        await connection.invalidate()
+        raise
 
 
 async def forget(connection: AsyncConnection, tenant: str, user: str, size_bytes: int) -> None:
