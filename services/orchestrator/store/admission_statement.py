@@ -9,7 +9,6 @@ and none waits for another that waits for it.
 """
 
 import json
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,6 +20,7 @@ from services.orchestrator.domain.limits.hold import Hold
 from services.orchestrator.domain.spec import to_json
 from services.orchestrator.domain.turns import TenantShare
 from services.orchestrator.store import row_mapping, usage_warnings, webhook_outbox
+from services.orchestrator.store.driver_statement import driver_statement
 from services.orchestrator.store.queue_entries import Queue
 
 BOOK = (
@@ -82,9 +82,7 @@ SELECT dbos.enqueue_workflow(
 """
 )
 
-# In the placeholder style of the driver, without comments and indentation: the driver parses a statement of more than
-# 4,096 characters again at each call.
-STATEMENT = re.sub(r"\s+", " ", re.sub(r"--.*", "", re.sub(r"(?<!:):(\w+)", r"%(\1)s", BOOK)))
+STATEMENT = driver_statement(BOOK)
 
 
 async def book(

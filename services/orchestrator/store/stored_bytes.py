@@ -1,7 +1,6 @@
 """Stored bytes: each asset is counted once, for its tenant and for its user, in the statement that stores it."""
 
 import json
-import re
 from typing import Any, cast
 
 import psycopg
@@ -13,6 +12,7 @@ from services.orchestrator.domain.asset import Asset
 from services.orchestrator.domain.library_details import Details
 from services.orchestrator.domain.limits.hold import Hold
 from services.orchestrator.store import library_entries, row_mapping, usage_warnings, webhook_outbox
+from services.orchestrator.store.driver_statement import driver_statement
 
 COLUMNS = (
     'tenant, "user", sha256, size_bytes, media_type, width, height, frames, fps, duration_s, audio_s, sample_rate,'
@@ -80,7 +80,7 @@ WITH stored AS (
 {usage_warnings.RAISE}
 """)
 
-NOTE_OF_DRIVER = re.sub(r"(?<!:):(\w+)", r"%(\1)s", NOTE.text).encode()
+NOTE_OF_DRIVER = driver_statement(NOTE.text).encode()
 
 FORGET = sa.text("""
 WITH locked AS (

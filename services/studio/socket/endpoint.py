@@ -108,7 +108,10 @@ class Endpoint:
     def _refusal(self, scope: Scope) -> Response | None:
         """Returns why a request is refused; None: it is not."""
         fields = _fields(scope)
-        if fields is None or "j" in fields:
+        if fields is None:
+            sentence = f"The query is no text, or has more than {FIELDS_MOST} fields."
+            return problem.answer(400, sentence, reason=HttpReason.FIELD_UNKNOWN)
+        if "j" in fields:
             sentence = "Answers are no scripts here. Poll without JSONP."
             return problem.answer(400, sentence, reason=HttpReason.FIELD_UNKNOWN)
         if "sid" not in fields and self._server.connections >= self._most:
@@ -165,7 +168,7 @@ def _sid(scope: Scope) -> str:
 
 
 def _fields(scope: Scope) -> dict[str, list[str]] | None:
-    """Returns the fields of the query, as the library reads them; None: there are too many."""
+    """Returns the fields of the query, as the library reads them; None: there are too many, or it is no text."""
     try:
         return parse_qs(scope["query_string"].decode(), max_num_fields=FIELDS_MOST)
     except ValueError:
