@@ -25,11 +25,6 @@ from tests.support.builders import NOON, FakeClock, ScriptedBackend, a_job, admi
 
 
 @pytest.fixture
-def backend() -> ScriptedBackend:
-    return ScriptedBackend()
-
-
-@pytest.fixture
 async def runner(
     store: PostgresStore, clock: FakeClock, backend: ScriptedBackend, tmp_path: Path
 ) -> AsyncIterator[AttemptRunner]:

@@ -85,11 +85,6 @@ async def test_jobs_of_one_tenant_begin_in_the_order_of_their_admission(
 
 
 @pytest.fixture
-def backend() -> ScriptedBackend:
-    return ScriptedBackend()
-
-
-@pytest.fixture
 async def i2v(database: str, tmp_path: Path, backend: ScriptedBackend) -> AsyncIterator[Served]:
     """One slot, whose jobs take a tenth of a second for each second of video, as far as was measured."""
     async with served(database, tmp_path, {"test": (backend, 1)}) as running:

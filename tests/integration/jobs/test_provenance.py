@@ -16,22 +16,11 @@ from services.orchestrator.media.signing_certificate import development
 from services.orchestrator.media.video_writer import VideoWriter
 from tests.support.builders import ScriptedBackend, some_frames
 from tests.support.client_command import Command
-from tests.support.served_orchestrator import Served, caller, image_spec, served, text_spec
+from tests.support.served_orchestrator import Served, caller, image_spec, text_spec
 from tests.support.signed_files import a_video, signed_with_any_facts
 
 CAT = Path("tests/golden/cat.png").read_bytes()
 Verification = provenance_pb2.Verification
-
-
-@pytest.fixture
-def backend() -> ScriptedBackend:
-    return ScriptedBackend()
-
-
-@pytest.fixture
-async def i2v(database: str, tmp_path: Path, backend: ScriptedBackend) -> AsyncIterator[Served]:
-    async with served(database, tmp_path, {"test": (backend, 2)}) as running:
-        yield running
 
 
 def stub(i2v: Served) -> Any:

@@ -1,12 +1,11 @@
 """Many watchers of the same jobs: they share what is read, and each sees every event once, in order."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
 import sqlalchemy as sa
 from i2v.v1 import job_pb2
 
@@ -16,17 +15,6 @@ from tests.support.served_orchestrator import Served, caller, served, text_spec
 
 WATCHERS = 20
 SEES = ["admitted", "started", "progressed", "fragment_ready", "fragment_ready", "succeeded"]
-
-
-@pytest.fixture
-def backend() -> ScriptedBackend:
-    return ScriptedBackend()
-
-
-@pytest.fixture
-async def i2v(database: str, tmp_path: Path, backend: ScriptedBackend) -> AsyncIterator[Served]:
-    async with served(database, tmp_path, {"test": (backend, 2)}) as running:
-        yield running
 
 
 @contextmanager
